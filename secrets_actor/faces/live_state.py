@@ -44,6 +44,9 @@ _SAME: Final = 0.5
 _ROOT: Final = "The root is the daemon itself: restart that by its service manager."
 _TEMPORARY: Final = "It is temporary: its supervisor would not start it again."
 _GONE: Final = "It has no process now."
+# A restart by hand counts as one after a crash does: one more than a supervisor may make ends the supervisor, and one
+# of the root's ends the daemon. So the last one is left for a crash.
+_OFTEN: Final = "Its supervisor has restarted so often lately that it would soon give up: wait a minute."
 
 
 class LiveProcess(Struct, frozen=True):
@@ -309,7 +312,7 @@ def tree_of(
     ids of processes whose status only counts on, and would be news all the time (rule 2)."""
     disowned = Counter(label.rpartition("#")[0] for label in tree.disowned)
 
-    def shown(node: TreeNode, *, is_root: bool = False) -> LiveProcess:
+    def shown(node: TreeNode, supervisor: TreeNode | None) -> LiveProcess:
         crash, crashed_at = crashes.get(node.id, (None, None))
         return LiveProcess(
             id=node.id,
@@ -327,20 +330,23 @@ def tree_of(
             last_crash=crash,
             last_crash_at=crashed_at,
             disowned=disowned[node.id],
-            restartable=why_not(node, is_root=is_root),
-            children=tuple(map(shown, node.children)),
+            restartable=why_not(node, supervisor),
+            children=tuple(shown(child, node) for child in node.children),
         )
 
-    return shown(tree.root, is_root=True)
+    return shown(tree.root, None)
 
 
-def why_not(node: TreeNode, *, is_root: bool) -> str | None:
-    """Return why *node* cannot be restarted by hand; None if it can."""
-    if is_root:
+def why_not(node: TreeNode, supervisor: TreeNode | None) -> str | None:
+    """Return why *node*, a child of *supervisor* (None: the root), cannot be restarted by hand; None if it can."""
+    if supervisor is None:
         return _ROOT
     if node.serial is None or node.state != "running":
         return _GONE
-    return _TEMPORARY if node.restart == Restart.TEMPORARY else None
+    if node.restart == Restart.TEMPORARY:
+        return _TEMPORARY
+    left = supervisor.restarts_left
+    return _OFTEN if left is not None and left <= 1 else None
 
 
 _COUNTED: Final[tuple[tuple[str, Metric], ...]] = (

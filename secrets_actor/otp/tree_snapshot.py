@@ -20,7 +20,8 @@ class TreeNode(Struct, frozen=True):
 
     `state` is running, stopped or restarting. `uptime` is in seconds. `restarts` is the number of restarts since its
     supervisor started. `restarts_in_window`, for a supervisor, is the number of those that now count toward its
-    intensity. `name` is its registered name. `status` is the text that the process returns about itself.
+    intensity, and `restarts_left` the number of those that it may make now before it gives up. `name` is its registered
+    name. `status` is the text that the process returns about itself.
     """
 
     id: str
@@ -36,6 +37,7 @@ class TreeNode(Struct, frozen=True):
     children: tuple[TreeNode, ...] = ()
     name: str | None = None
     restarts_in_window: int = 0
+    restarts_left: int | None = None
     status: str = ""
 
     def walk(self) -> Iterator[TreeNode]:
@@ -85,6 +87,7 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
         return replace(_of_pid(shown, restart, kind, restarts, nodes), id=pid.label)
     alive, now = pid.is_alive(), pid.node.clock.now()
     supervises = isinstance(shown, Published)
+    recent = len(shown.window.recent(now)) if supervises and alive else 0
     return TreeNode(
         id=pid.label,
         kind=kind,
@@ -98,7 +101,8 @@ def _of_pid(pid: Pid, restart: str, kind: str, restarts: int, nodes: dict[Node, 
         open_calls=pid.open_calls,
         children=tuple(_of_child(child, nodes) for child in shown.children) if supervises and alive else (),
         name=pid.name,
-        restarts_in_window=len(shown.window.recent(now)) if supervises and alive else 0,
+        restarts_in_window=recent,
+        restarts_left=max(0, shown.window.intensity - recent) if supervises and alive else None,
         status=_status(pid) if alive else "",
     )
 

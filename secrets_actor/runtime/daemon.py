@@ -534,8 +534,9 @@ class Daemon:
         It is killed, and not asked to end: one that hangs would not hear it. Raises `LookupError`.
         """
         tree = self._system.tree().root
+        supervisors = {child.serial: one for one in tree.walk() for child in one.children}
         node = next((one for one in tree.walk() if one.serial == serial), None)
-        problem = "there is no such process any more" if node is None else why_not(node, is_root=node is tree)
+        problem = "there is no such process any more" if node is None else why_not(node, supervisors.get(serial))
         pid = process_of(self._system, serial)
         if node is None or pid is None or problem is not None:
             raise LookupError(problem or "there is no such process any more")

@@ -1,5 +1,6 @@
 """`secrets-actor run` as a service manager runs it: it says where it listens, answers there, and ends as it is told."""
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from secrets_actor.clock import now as clock_now
 from tests.architecture.house import ROOT
 from tests.cli.program import Program
 from tests.daemon.rig import PATIENCE, UnixConnection, ask, configuration, port_of, wait_for_connections
+from tests.otp.conftest import eventually
 from tests.servers.daemon import Daemon
 
 
@@ -299,3 +301,27 @@ def test_a_folder_that_keeps_out_whom_the_mode_lets_in_is_told_at_the_start(tmp_
     assert line.startswith(f"daemon.listen: unix:{path} has mode 0666, but not all")
     assert line.endswith(": chmod a+x " + line.rpartition(" ")[2])
     assert str(tmp_path).startswith(line.rpartition(" ")[2]), "the first folder on the way that is closed"
+
+
+def test_restarts_by_hand_do_not_end_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "live.sock"
+    listen = {"listen": [{"address": f"unix:{path}", "faces": ["health", "live"]}]}
+    with Daemon(tmp_path, configuration(tmp_path, daemon=listen), count=1) as daemon:
+        [token] = re.findall(r"\b[0-9a-f]{64}\b", ask(path, "/live", headers={"Host": "localhost"}).body.decode())
+        headers = {"Host": "localhost", "x-live-token": token}
+
+        def serial() -> int | None:
+            children = ask(path, "/control/live").json["tree"]["children"]
+            return next((one["serial"] for one in children if one["id"] == "background"), None)
+
+        given = []
+        # It is a child of the root, which makes three restarts a minute: the fourth would end the daemon.
+        for _ in range(4):
+            before = serial()
+            body = json.dumps({"process": before}).encode()
+            given.append(ask(path, "/live/restart", "POST", body=body, headers=headers).status)
+            if given[-1] == 200:
+                eventually(lambda before=before: serial() not in (before, None))
+
+        assert given == [200, 200, 404, 404]
+        assert daemon.running

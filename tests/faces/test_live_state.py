@@ -196,6 +196,15 @@ def test_the_tree_has_crashes_beginnings_and_why_something_cannot_be_restarted()
     assert "no process" in (c.restartable or "")
 
 
+def test_the_last_restart_that_a_supervisor_may_make_is_left_for_a_crash() -> None:
+    def reason(left: int | None) -> str | None:
+        root = node("root", kind="supervisor", serial=1, restarts_left=left, children=(node("a", serial=2),))
+        return tree_of(Tree(root), {}, {}).children[0].restartable
+
+    assert [reason(left) for left in (None, 3, 2)] == [None, None, None]
+    assert all("wait a minute" in (reason(left) or "") for left in (1, 0))
+
+
 def test_the_gauges_have_words_numbers_and_rates() -> None:
     rates = Rates()
     gauges_of(counted((metrics.HITS, (), 10)), rates, 0.0)

@@ -34,9 +34,10 @@ def test_a_restart_counts_as_recent_only_while_it_is_in_the_window() -> None:
         cast(pid_of(root, "x"), die)
         node.recorder.wait_for(ChildRestarted)
         clock.advance(9.0)
-        assert snapshot(root).root.restarts_in_window == 1
+        shown = snapshot(root).root
+        assert (shown.restarts_in_window, shown.restarts_left, shown.children[0].restarts_left) == (1, 2, None)
         clock.advance(2.0)
-        assert snapshot(root).root.restarts_in_window == 0
+        assert (snapshot(root).root.restarts_in_window, snapshot(root).root.restarts_left) == (0, 3)
         assert snapshot(root).root.children[0].restarts == 1
     finally:
         node.close()
