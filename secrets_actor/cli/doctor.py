@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable
 from typing import Any, Final
@@ -17,7 +16,7 @@ from secrets_actor.domain.diagnosis import Finding, Verdict
 from secrets_actor.domain.errors import ConfigurationError, SecretsError
 from secrets_actor.runtime.local_factory import local_factory_for
 from secrets_actor.runtime.settings import Settings
-from secrets_actor.runtime.settings_loader import CONFIG_VARIABLE, load
+from secrets_actor.runtime.settings_loader import load, named
 from secrets_actor.telemetry.redaction import printable
 
 POLICY_PREFIX: Final = "app/"  # config/iam-policy.json allows names that begin so
@@ -53,8 +52,7 @@ def _findings(options: Options, prefix: str | None, deadline: float) -> Iterable
     except SecretsError as error:
         yield Finding("daemon", Verdict.FAULT, str(error), "restart it, or go past it: --no-daemon")
         return
-    place = options.config or os.environ.get(CONFIG_VARIABLE) or "the defaults"
-    yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {place} and the environment")
+    yield Finding("configuration", Verdict.OK, f"{settings.backend}, from {named(options.config)} and the environment")
     if socket is not None:
         yield Finding("daemon", Verdict.OK, f"commands go through the one at {socket}; --no-daemon goes past it")
     if factory.diagnose is None:

@@ -91,7 +91,7 @@ from secrets_actor.runtime.live_picture import LivePicture
 from secrets_actor.runtime.local_factory import local_arn_prefixes
 from secrets_actor.runtime.notify import Notifier
 from secrets_actor.runtime.settings import Settings
-from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.settings_loader import load, named
 from secrets_actor.runtime.system import RELEASE_SECONDS, System, parts_of, process_of
 from secrets_actor.runtime.wiring import SECRETS
 from secrets_actor.telemetry.caller_tally import CallerTally
@@ -626,7 +626,7 @@ class Daemon:
             uptime=round(now() - self._began, 3),
             status=condition.status,
             backend=settings.backend,
-            configuration="the defaults" if self._source is None else str(self._source),
+            configuration=named(self._source),
             listeners=tuple(
                 ListenerState(text, listen.row.faces, node is not None, "" if node is None else node.status)
                 for text, listen in self._plan.listens.items()

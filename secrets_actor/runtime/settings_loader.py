@@ -82,6 +82,13 @@ def load(source: str | os.PathLike[str] | Settings | None = None, environ: Mappi
     return loaded
 
 
+def named(source: str | os.PathLike[str] | None, environ: Mapping[str, str] | None = None) -> str:
+    """Return what people are told about where the settings of `load(source, environ)` come from: the path of a file, or
+    "the defaults". It is the loader that knows, for a file may be named by a variable alone."""
+    given = (os.environ if environ is None else environ).get(CONFIG_VARIABLE) if source is None else source
+    return "the defaults" if given is None else os.fspath(given)
+
+
 def _is_source(source: object) -> bool:
     if isinstance(source, os.PathLike):
         source = os.fspath(source)  # bytes are a path, too, but not here

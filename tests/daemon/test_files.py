@@ -106,14 +106,15 @@ def reload(daemon: Daemon, text: str) -> None:
     eventually(lambda: reloads() > before)
 
 
-def test_either_process_of_a_file_may_die(tmp_path: Path) -> None:
+def test_either_process_of_a_file_may_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     path = tmp_path / "out" / "app.conf"
     with start(Settings(local=LocalSettings(path=tmp_path / "store"))) as system:
         system.secrets.set("db/x", "one")
     config = tmp_path / "daemon.toml"
     config.write_text(files(tmp_path))
-    daemon = InProcess(config, say=lambda _: None, environ={})
+    monkeypatch.setenv("SECRETS_ACTOR_CONFIG", str(config))
+    daemon = InProcess(None, say=lambda _: None, environ={})
     daemon.start()
     try:
         eventually(lambda: daemon.status().files[0].state == "rendered")
@@ -123,6 +124,7 @@ def test_either_process_of_a_file_may_die(tmp_path: Path) -> None:
         daemon.system.secrets.set("db/x", "two")
         eventually(lambda: path.read_text() == "key = two\n")
         assert path.stat().st_ino != inode
+        assert daemon.status().configuration == str(config), "although a variable alone names it"
         assert daemon.status().files[0].state == "rendered"
     finally:
         daemon.stop()

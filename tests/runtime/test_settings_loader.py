@@ -12,7 +12,7 @@ import pytest
 from secrets_actor import AwsSettings, ConfigurationError, LocalSettings, LogSettings, Settings
 from secrets_actor.backends.key_source import KeySource
 from secrets_actor.runtime.settings import region_of
-from secrets_actor.runtime.settings_loader import load
+from secrets_actor.runtime.settings_loader import load, named
 
 CANARY = "hunter2-must-not-show"
 
@@ -42,6 +42,14 @@ def mistakes(source: Any, environ: dict[str, str] | None = None) -> list[str]:
 
 def test_without_file_and_variables_the_defaults_hold() -> None:
     assert load(None, {}).settings == Settings()
+
+
+def test_people_are_told_which_file_was_read_whoever_has_named_it() -> None:
+    variable = {"SECRETS_ACTOR_CONFIG": "/etc/one.toml"}
+
+    assert named(None, {}) == "the defaults"
+    assert named(None, variable) == "/etc/one.toml"
+    assert named(Path("/etc/other.toml"), variable) == "/etc/other.toml"
 
 
 def test_settings_cost_nothing_heavy(file: Callable[[str], Path]) -> None:
