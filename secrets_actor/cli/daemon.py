@@ -193,7 +193,8 @@ def live(options: Options, opens: bool) -> None:
     if not found["urls"]:
         raise ServerDown(
             'no listener on TCP serves the live page: add [[daemon.listen]] address = "127.0.0.1:2774", '
-            'faces = ["live"] to the configuration of the daemon, and reload it'
+            'faces = ["live"] to the configuration of the daemon, beside the [[daemon.listen]] of its Unix socket, and '
+            "reload it"
         )
     if options.as_json:
         click.echo(output.as_json(found))

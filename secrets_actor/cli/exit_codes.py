@@ -150,7 +150,9 @@ def complaint_about(error: Exception) -> Complaint:
             return Complaint("not_done", str(error), FAILED)
         case click.UsageError():
             path = PROGRAM if error.ctx is None else error.ctx.command_path
-            return Complaint("usage", f"{error.format_message()} See '{path} --help'.", USAGE)
+            told = error.format_message()
+            stop = "" if told.endswith((".", "?", "!")) else "."  # click's own sentences have one, ours do not
+            return Complaint("usage", f"{told}{stop} See '{path} --help'.", USAGE)
         case OSError() if error.errno in (
             errno.ENOSPC,
             errno.EIO,

@@ -26,7 +26,7 @@ __all__ = ["SCHEME", "Reference", "find_in", "member_of", "parse_reference", "pa
 # How a reference begins that is the value of a given variable, as `op://` and `vault://` do for others.
 SCHEME: Final = "secret://"
 _EXPLODED: Final = re.compile(r"(?s)(.+)#(@[A-Z][A-Z0-9_]{0,255})?")
-_VARIABLE: Final = "NAME=REFERENCE, or NAME?=REFERENCE if it may be missing; NAME has letters, digits and _"
+_VARIABLE: Final = "write NAME=REFERENCE, or NAME?=REFERENCE if it may be missing; NAME has letters, digits and _"
 
 
 def parse_variable(text: str) -> tuple[str, Reference]:
@@ -46,7 +46,9 @@ def parse_source(text: str) -> str | Reference:
     if found is not None:
         return parse_reference(found[1] + (found[2] or ""))
     if not text.endswith("/") or SecretId(text).is_arn:
-        raise InvalidParameter("source", "a prefix that ends with /, such as app/, or a JSON secret, such as app/db#")
+        raise InvalidParameter(
+            "source", "write a prefix that ends with /, such as app/, or a JSON secret, such as app/db#"
+        )
     return text
 
 

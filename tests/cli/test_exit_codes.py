@@ -31,6 +31,7 @@ WRONG_USAGE: Final = {
     ("delete", "a", "--recovery-window", "soon"): "not a valid integer. See 'secrets-actor delete --help'.",
     ("delete", "a", "--recovery-window", "31"): "recovery_window: 7 to 30 days",
     ("delete", "a", "--recovery-window", "7", "--force"): "no recovery window together with force",
+    ("policy", "check", "--as", "uid:0", "fly", "a"): ". See 'secrets-actor policy check --help'.",
     ("get", "no name"): "ASCII letters, digits and /_+=.@- only",
     ("get", "a", "--version-id", "7"): "version_id: 32 to 64 characters",
 }

@@ -42,7 +42,7 @@ def podman(options: Options, operation: str) -> None:
     """Be podman's driver for secrets.
 
     \b
-      # ~/.config/containers/containers.conf
+      # ~/.config/containers/containers.conf; for root /etc/containers/containers.conf
       [secrets]
       driver = "shell"
       [secrets.opts]
