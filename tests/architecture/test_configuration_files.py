@@ -22,7 +22,7 @@ from secrets_actor.runtime.daemon_settings import (
     TlsSettings,
     TokenSettings,
 )
-from secrets_actor.runtime.file_settings import FileSettings
+from secrets_actor.runtime.file_settings import FileSettings, specs_of
 from secrets_actor.runtime.section import Section
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
@@ -194,6 +194,24 @@ def test_the_readmes_configurations_load(tmp_path: Path) -> None:
         backends.append(load(file, environment).settings.backend)
 
     assert load(CONFIG / "aws.toml", environment).settings.backend in backends
+
+
+def test_the_configurations_on_the_page_of_delivery_load(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (CONFIG / "delivery.md").read_text(), re.S)
+    file = tmp_path / "delivery.toml"
+
+    files, faces = [], []
+    for block in blocks:
+        file.write_text(block)
+        settings = load(file, {}).settings
+        files += list(specs_of(settings.file))  # templates and formats are looked at here
+        listens = settings.daemon.listen if settings.daemon else ()
+        faces += [listen.faces for listen in listens]
+        if ("live",) in faces:  # the commands that lead to the page ask at a Unix socket
+            assert listens[0].address.startswith("unix:")
+
+    assert files == ["/etc/nginx/database.conf", "/run/app/environment"]
+    assert {("systemd",), ("live",)} <= set(faces)
 
 
 def policy_file() -> dict[str, Any]:
