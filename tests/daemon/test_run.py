@@ -303,6 +303,7 @@ def test_a_folder_that_keeps_out_whom_the_mode_lets_in_is_told_at_the_start(tmp_
     assert str(tmp_path).startswith(line.rpartition(" ")[2]), "the first folder on the way that is closed"
 
 
+@pytest.mark.slow
 def test_restarts_by_hand_do_not_end_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "live.sock"
     listen = {"listen": [{"address": f"unix:{path}", "faces": ["health", "live"]}]}
