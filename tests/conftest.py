@@ -49,9 +49,14 @@ _patch: Final = pytest.MonkeyPatch()
 
 def pytest_configure(config: pytest.Config) -> None:
     """No key, profile or endpoint of the host reaches a test, nor boto3 inside one; loopback needs no proxy; and an
-    interrupt reaches the programs that tests start, even where the shell has this run ignore it (in the background)."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal reaches the programs that tests start, even where this run ignores it (in the background, under nohup)."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         return  # no test runs here; the processes in which they do start as this one did (see contract/live.py)
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:

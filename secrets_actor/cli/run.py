@@ -63,7 +63,7 @@ def run_(options: Options) -> None:
 
 
 def _run(make: Callable[[Callable[[str], object], Callable[[ExitReason], object]], Daemon]) -> None:
-    with signals((*_ENDING, signal.SIGHUP)) as (read, write):
+    with signals(_ENDING, meant=(signal.SIGHUP,)) as (read, write):
         reasons: list[ExitReason] = []
 
         def give_up(reason: ExitReason) -> None:

@@ -3,7 +3,8 @@
 Rule 1: a handler does nothing. The number of the signal is written to the pipe by Python itself, whatever the main
         thread does, and the main thread reads it when it comes to it.
 Rule 2: a signal that was ignored when we were started stays ignored, for us and for the programs that we start: nohup
-        and the background jobs of a shell want it so, and a handler of ours would undo it for these programs.
+        and the background jobs of a shell want it so, and a handler of ours would undo it for these programs. Not so a
+        signal that has a meaning of its own for us, such as SIGHUP for the daemon, which ends nothing there.
 Rule 3: the end of children is watched for where orphans come to us, such as in process 1 of a container.
 """
 
@@ -18,18 +19,15 @@ from typing import Any
 
 
 @contextmanager
-def signals(watched: Iterable[int], *, children: bool = False) -> Iterator[tuple[int, int]]:
-    """Have the numbers of the signals *watched* come through a pipe, whose two ends are given. *children*: SIGCHLD, too
-    (rule 3). Only the main thread may call it."""
+def signals(watched: Iterable[int], *, meant: Iterable[int] = (), children: bool = False) -> Iterator[tuple[int, int]]:
+    """Have the numbers of the signals *watched* come through a pipe, whose two ends are given. *meant*: these, too,
+    though they were ignored (rule 2). *children*: SIGCHLD, too (rule 3). Only the main thread may call it."""
     read, write = os.pipe()
     os.set_blocking(write, False)
-    more = [signal.SIGCHLD] if children or os.getpid() == 1 else []
-    before: dict[int, Any] = {
-        number: signal.signal(number, _nothing)
-        for number in (*watched, *more)
-        # Where SIGCHLD is ignored, the kernel drops the exit codes of our children.
-        if number == signal.SIGCHLD or signal.getsignal(number) != signal.SIG_IGN
-    }
+    # Where SIGCHLD is ignored, the kernel drops the exit codes of our children.
+    always = (*meant, *([signal.SIGCHLD] if children or os.getpid() == 1 else []))
+    heard = [number for number in watched if signal.getsignal(number) != signal.SIG_IGN]
+    before: dict[int, Any] = {number: signal.signal(number, _nothing) for number in (*heard, *always)}
     fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     try:
         yield read, write

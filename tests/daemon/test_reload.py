@@ -44,6 +44,18 @@ def get(where: Path | int, name: str, **headers: str) -> int:
     return ask(where, f"/secretsmanager/get?secretId={name}", headers=shown).status
 
 
+def test_a_daemon_that_was_started_under_nohup_reads_its_configuration_anew(tmp_path: Path) -> None:
+    path, added = tmp_path / "api.sock", tmp_path / "added.sock"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Daemon(tmp_path, configuration(tmp_path, f"unix:{path}"), count=1) as daemon:
+            signal.signal(signal.SIGHUP, before)
+            assert reload(daemon, path, configuration(tmp_path, f"unix:{path}", f"unix:{added}"))["mistakes"] == []
+            assert added.exists()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_reload_changes_policy_tokens_store_and_listeners_at_once(tmp_path: Path) -> None:
     path, added, gone = (tmp_path / name for name in ("api.sock", "added.sock", "gone.sock"))
     token = tmp_path / "token"
