@@ -137,19 +137,22 @@ class CredentialConnection(asyncio.Protocol):
         self._transport, server = transport, self._server
         server.state.connections.add(self)  # type: ignore[arg-type]  # uvicorn's own type is another one
         transport.pause_reading()  # systemd sends nothing, and has closed that half by now
-        self._wanted = wanted_at(transport.get_extra_info("peername"))
         connection = transport.get_extra_info("socket")
         # Rule 3. The kernel gives as much of that as net.core.wmem_max allows, and its default is enough.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_VALUE_BYTES)
         caller = caller_at(connection)
         if caller is None:
             transport.abort()  # it has gone already
-        elif server.admits(caller.uid):
+            return
+        may_be_manager = caller.uid in (0, os.geteuid())
+        if may_be_manager:  # any other process may give its end any name: the log would tell of units without end
+            self._wanted = wanted_at(transport.get_extra_info("peername"))
+        if server.admits(caller.uid):
             self.counted = caller.uid
             self._task = self._loop.create_task(self._answer(caller))
         else:
             self._note(_CROWDED)
-            if caller.uid in (0, os.geteuid()) or len(server.state.connections) <= 2 * server.most:
+            if may_be_manager or len(server.state.connections) <= 2 * server.most:
                 self._refuse()
             else:
                 transport.abort()  # no manager that is served here, and so many that memory counts

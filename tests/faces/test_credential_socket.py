@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -22,6 +24,7 @@ from tests.faces.served import PATIENCE, Served, eventually
 from tests.faces.served_system import Served as SystemServed
 from tests.faces.served_system import served_system
 from tests.faces.systemd_client import MIB, Manager, asked_by
+from tests.forking import in_child
 
 ROWS: Final = (
     CredentialRow("web@*.service", "key", "certs/{instance}"),
@@ -190,6 +193,28 @@ def test_one_that_is_too_many_is_refused_and_one_that_reads_nothing_holds_no_pla
             gate.release()
         with Manager(one.place, "other.service", "db~password"):  # it reads nothing
             assert eventually(lambda: Manager(one.place, "web.service", "db~password").read() == b"hunter2")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_the_log_does_not_tell_the_names_that_another_users_process_gives_its_end(system: SystemServed) -> None:
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o711)
+        system.store.put("db/password", "hunter2")
+        with listening(face(system), Path(made), limits=Limits(connections=1)) as one:
+            Path(one.place.removeprefix("unix:")).chmod(0o666)
+
+            def as_another_user() -> list[int]:
+                os.setgroups([])
+                os.setuid(12001)
+                return [len(Manager(one.place, f"{name}.service").read()) for name in ("a", "b")]
+
+            with system.store.hold("get") as gate, Manager(one.place, "web.service", "db~password"):
+                gate.wait_until_held()
+                lengths = in_child(as_another_user)
+            assert one.meter.refusals() == {"connections": 2}
+
+    assert min(json.loads(lengths)) > MIB
+    assert not refused(one)
 
 
 def test_what_is_under_way_when_the_listener_is_killed_is_refused_and_the_next_one_serves(
