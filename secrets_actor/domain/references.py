@@ -59,7 +59,8 @@ def member_of(value: str | bytes, member: tuple[str, ...]) -> str:
     """
     found: Any = None
     with suppress(ValueError):  # not passed on: it may hold the value
-        found = read_json(value)
+        # As with `Secret.json`, a byte order mark is skipped; in bytes, the reader does that itself.
+        found = read_json(value.removeprefix("\ufeff") if isinstance(value, str) else value)
     for name in member:
         found = found.get(name) if isinstance(found, dict) else None
     if found is None:

@@ -59,6 +59,8 @@ def test_a_member_is_found_at_any_depth_and_what_is_no_text_is_json() -> None:
     assert member_of(value.encode(), ("port",)) == "5432"
     assert member_of(value, ("tls",)) == "true"
     assert member_of(value, ("db", "user")) == "ä"
+    assert member_of(f"\ufeff{value}", ("user",)) == "me"
+    assert member_of(f"\ufeff{value}".encode(), ("user",)) == "me"
     assert member_of(value, ("db",)) == '{"user":"ä","more":[1,"ä"]}'
 
 
