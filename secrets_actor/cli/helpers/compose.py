@@ -66,7 +66,7 @@ def up(options: Options, service: str, env: tuple[str, ...], sources: tuple[str,
         with options.secrets() as secrets:
             contents = contents_of(mapped, {}, fetch(secrets, mapped.wanted({})))
         lines = [f"{name}={contents.text(name)}" for name in contents.names]
-    except SecretsError as error:
+    except (SecretsError, click.UsageError) as error:
         _say("error", complaint_about(error).message)
         raise  # and so to standard error and the exit code
     for line in lines:

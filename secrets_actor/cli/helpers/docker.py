@@ -9,7 +9,7 @@ Source: docker/docker-credential-helpers, `credentials.go` and `error.go`.
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,7 +20,8 @@ from secrets_actor.cli.exit_codes import EPILOG, FAILED, NotDone, complaint_abou
 from secrets_actor.cli.helpers import accounts
 from secrets_actor.cli.helpers.address_names import decoded, encoded
 from secrets_actor.client.secrets import Secrets
-from secrets_actor.domain.errors import SecretsError
+from secrets_actor.domain.errors import AccessDenied, InvalidSecretValue, SecretDeleted, SecretNotFound, SecretsError
+from secrets_actor.json_text import read_json
 from secrets_actor.telemetry.redaction import printable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def docker(context: click.Context, operation: str, prefix: str) -> None:
     options: Options = context.obj
     try:
         _carry_out(options, operation, prefix)
-    except (NotDone, SecretsError) as error:
+    except (NotDone, SecretsError, click.UsageError) as error:
         click.echo(printable(complaint_about(error).message))
         context.exit(FAILED)
 
@@ -67,7 +68,7 @@ def _carry_out(options: Options, operation: str, prefix: str) -> None:
     with options.secrets() as secrets:
         match operation:
             case "get":
-                click.echo(_answer(accounts.find(secrets, name), server))
+                click.echo(_answer(accounts.find(secrets, name), name, server))
             case "store":
                 members = {"username": wanted["Username"], "password": wanted["Secret"]}
                 accounts.store(secrets, name, accounts.find(secrets, name), members)
@@ -80,10 +81,11 @@ def _carry_out(options: Options, operation: str, prefix: str) -> None:
 def _account(given: str) -> dict[str, str]:
     """Return what is to be stored. Raises `NotDone`."""
     try:
-        found = json.loads(given)
-        wanted = {member: str(found[member]) for member in ("ServerURL", "Username", "Secret")}
-        wanted["ServerURL"].encode()  # JSON may have half of a surrogate pair, which is no text
-    except (ValueError, TypeError, LookupError):
+        found = read_json(given)
+        wanted: dict[str, str] = {member: found[member] for member in ("ServerURL", "Username", "Secret")}
+        for text in wanted.values():
+            text.encode()  # JSON may have half of a surrogate pair, which is no text
+    except (ValueError, TypeError, LookupError, AttributeError):
         pass  # not the context of our own error: it has all that was read
     else:
         if wanted["ServerURL"] and not wanted["Username"]:
@@ -92,27 +94,30 @@ def _account(given: str) -> dict[str, str]:
     raise NotDone("a JSON object with ServerURL, Username and Secret is wanted on standard input")
 
 
-def _answer(known: accounts.Account | None, server: str) -> str:
+def _answer(known: accounts.Account | None, name: str, server: str) -> str:
     if known is None:
         raise NotDone(_UNKNOWN)
-    if not isinstance(known.get("password"), str):
-        del known
-        raise NotDone(
-            f"the account at {server} has no password: the secret is to be an object with username and password"
-        )
-    return output.as_json({"ServerURL": server, "Username": known.get("username") or "", "Secret": known["password"]})
+    user, password = (accounts.member_of(known, member, name) for member in ("username", "password"))
+    if password is None:
+        raise NotDone(f"{name} has no password: it is to be a JSON object with username and password")
+    return output.as_json({"ServerURL": server, "Username": user or "", "Secret": password})
 
 
 def _users(secrets: Secrets, prefix: str) -> dict[str, str]:
-    """Return the user name of each account, by server. An account that this user may not read is left out."""
+    """Return the user name of each account, by server. What this user may not read, and what is no account, is left
+    out; any other error is one of the whole list, which would look complete."""
     search = Search.of_prefix(prefix)
     names = [info.name for info in secrets.iterate(search.page().filters) if search.fits(info.name, info.tags)]
     if not names:
         return {}
-    found = secrets.get_many(names).found
-    servers = {name: decoded(name.removeprefix(prefix)) for name in names if name in found}
-    return {
-        server: str(accounts.account_of(found[name]).get("username") or "")
-        for name, server in servers.items()
-        if server is not None
-    }
+    batch = secrets.get_many(names)
+    for error in batch.errors.values():
+        if not isinstance(error, AccessDenied | SecretNotFound | SecretDeleted):
+            raise error
+    users = {}
+    for name, secret in batch.found.items():
+        server = decoded(name.removeprefix(prefix))
+        if server is not None:
+            with suppress(InvalidSecretValue):
+                users[server] = accounts.member_of(accounts.account_of(secret), "username", name) or ""
+    return users

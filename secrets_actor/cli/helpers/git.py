@@ -5,7 +5,9 @@ Rule 1: an account that is not known is no error: nothing is printed, and git as
 Rule 2: an account is that of one protocol. What was stored for https is never given to a server that is asked by http,
         where everybody on the way could read it.
 Rule 3: an account of one user is neither given to another user nor replaced by that of another.
-Rule 4: git rejects also a password that its user has mistyped. So an account is erased only if it has that password.
+Rule 4: an account that names no user, such as a token alone, is not written because git knows one now: git stores what
+        it has just been given, with the user of its own settings, and other programs may want the token as it is.
+Rule 5: git rejects also a password that its user has mistyped. So an account is erased only if it has that password.
 
 Source: gitcredentials(7) and git-credential(1).
 """
@@ -54,21 +56,17 @@ def git(options: Options, operation: str, prefix: str, read_only: bool) -> None:
     name = prefix + encoded(url.removeprefix("https://"))
     with options.secrets() as secrets:
         known = accounts.find(secrets, name)
-        fits = known is not None and _is_of(known, asked.get("username"))
+        user = None if known is None else accounts.member_of(known, "username", name)
+        fits = known is not None and (user is None or asked.get("username") in (None, user))  # rule 3
         if operation == "get" and known is not None and fits:
             value_io.write(_answer(known, name))
         elif operation == "store" and "username" in asked and "password" in asked:
             if known is not None and not fits:
                 del asked, known
                 raise NotDone(f"{name} is the account of another user, and stays; git can keep one for each --prefix")
-            accounts.store(secrets, name, known, {member: asked[member] for member in _MEMBERS if member in asked})
+            accounts.store(secrets, name, known, _to_store(asked, known))
         elif operation == "erase" and known is not None and fits:
-            accounts.erase(secrets, name, asked.get("password"))  # rule 4
-
-
-def _is_of(known: accounts.Account, username: str | None) -> bool:
-    """Whether *known* may be the account of *username*; None, as for an account that names none, is anybody."""
-    return username is None or known.get("username") in (None, username)
+            accounts.erase(secrets, name, asked.get("password"))  # rule 5
 
 
 def _attributes() -> dict[str, str]:
@@ -86,11 +84,21 @@ def _attributes() -> dict[str, str]:
     raise InvalidParameter("standard input", "git's attributes are wanted, in UTF-8")
 
 
+def _to_store(asked: dict[str, str], known: accounts.Account | None) -> dict[str, str]:
+    """Return the members to store of what is *asked*; none of them, if nothing but the user is new (rule 4)."""
+    found: dict[str, str] = {member: asked[member] for member in _MEMBERS if member in asked}
+    others = {member: value for member, value in found.items() if member != "username"}
+    if known is None or known.get("username") is not None or accounts.differs(known, others):
+        return found
+    return {}
+
+
 def _answer(known: accounts.Account, name: str) -> str:
-    """Return the lines that git reads. Raises `InvalidSecretValue` for what would be more lines than one."""
-    found = {member: str(known[member]) for member in _MEMBERS if known.get(member) is not None}
-    for member, value in found.items():
+    """Return the lines that git reads. Raises `InvalidSecretValue` for a member that is not one line of text."""
+    found = {member: accounts.member_of(known, member, name) for member in _MEMBERS}
+    lines = {member: value for member, value in found.items() if value is not None}
+    for member, value in lines.items():
         if {"\n", "\0"} & set(value):
-            del known, found, value
+            del known, found, lines, value
             raise InvalidSecretValue(f"the {member} in {name} has a line break or a NUL, which git cannot take")
-    return "".join([f"{member}={value}\n" for member, value in found.items()])
+    return "".join([f"{member}={value}\n" for member, value in lines.items()])

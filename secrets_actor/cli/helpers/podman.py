@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from secrets_actor import small_files
 from secrets_actor.cli import value_io
 from secrets_actor.cli.exit_codes import EPILOG, NotDone
 from secrets_actor.delivery.references import SCHEME, parse_reference
-from secrets_actor.paths import absolute
+from secrets_actor.paths import NoPlace, absolute
 
 if TYPE_CHECKING:
     from secrets_actor.cli.options import Options
@@ -54,7 +55,7 @@ def podman(options: Options, operation: str) -> None:
     'printf secret://db/password | podman secret create db-password -' names a secret of ours, and
     'podman run --secret db-password ...' gives the container its value.
     """
-    folder = absolute(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "secrets-actor" / "podman"
+    folder = _folder()
     if operation == "list":
         for path in sorted(folder.glob("*")):
             click.echo(path.name)
@@ -67,7 +68,18 @@ def podman(options: Options, operation: str) -> None:
             value_io.write(_value(options, _kept(place)))
         case _:
             _kept(place)
-            place.unlink()
+            _changed(place, place.unlink)
+
+
+def _folder() -> Path:
+    """Return the folder of the references. Raises `NotDone`."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        # A relative path counts as none, by the XDG Base Directory Specification: podman may run us anywhere.
+        return absolute(given if os.path.isabs(given) else "~/.local/state") / "secrets-actor" / "podman"
+    except NoPlace as error:
+        problem = str(error)
+    raise NotDone(f"there is no folder for the references: ~/.local/state {problem}; or set XDG_STATE_HOME")
 
 
 def _secret_id() -> str:
@@ -85,15 +97,29 @@ def _keep(place: Path, text: str) -> None:
             f"podman is to be given a reference, and no value: printf {SCHEME}db/password | podman secret ..."
         )
     parse_reference(text.removeprefix(SCHEME))
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    problem = ""
-    try:
+
+    def write() -> None:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(place, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(f"{text}\n")
+            try:
+                file.write(f"{text}\n")
+                file.flush()
+            except OSError:  # the disk is full: a part of a reference must not pass for one
+                place.unlink()
+                raise
+
+    _changed(place, write)
+
+
+def _changed(place: Path, change: Callable[[], object]) -> None:
+    """Call *change*, which makes or removes the file *place*. Raises `NotDone`."""
+    try:
+        change()
     except OSError as error:
         problem = error.strerror or "no space"
-    if problem:
-        raise NotDone(f"the reference cannot be kept in {place}: {problem}")
+    else:
+        return
+    raise NotDone(f"the reference {place} cannot be changed: {problem}")
 
 
 def _kept(place: Path) -> str:

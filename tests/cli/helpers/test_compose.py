@@ -62,6 +62,13 @@ def test_what_is_wrong_is_told_to_compose_before_any_variable(shop: Program) -> 
         assert "kanarie" not in line["message"]
 
 
+def test_a_store_that_cannot_be_asked_is_told_to_compose(program: Program) -> None:
+    asked = ("compose", "up", "--env=X=db/login", "secrets")
+    for before, status in ((("--config", "/nowhere"), 6), (("--socket", "/nowhere", "--no-daemon"), 2)):
+        done = program(*before, *asked)
+        assert (done.status, json.loads(done.text)["type"]) == (status, "error")
+
+
 def test_compose_is_told_the_options_that_up_has(program: Program) -> None:
     status, [found] = said(program, "metadata")
 

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from secrets_actor.errors import LimitExceeded
+from secrets_actor.faces.aws_api import AwsApi
+from secrets_actor.faces.identity import Identity
 from tests.cli.helpers.guarded_folder import SCRIPTS_PATH, served
 from tests.cli.program import Program
+from tests.faces.served import served as served_by
+from tests.faces.served_system import served_system
 
 HUB = "https://index.docker.io/v1/"
 
@@ -25,6 +30,8 @@ def test_an_account_is_stored_listed_given_and_erased(program: Program) -> None:
     assert ask("store", json.dumps(account)) == (0, "")
     assert ask("store", json.dumps({"ServerURL": "registry:5000", "Username": "<token>", "Secret": "t"})) == (0, "")
     program("set", "docker/no=2address", stdin=b"x")
+    program("set", "docker/bytes", "--value-file", "-", stdin=b"\xff")  # two that are no accounts, but are there
+    program("set", "docker/list", stdin=b'{"username": []}')
 
     status, found = ask("get", f"{HUB}\n")
     assert (status, json.loads(found)) == (0, account)
@@ -39,13 +46,20 @@ def test_an_account_is_stored_listed_given_and_erased(program: Program) -> None:
 
 def test_what_is_wrong_is_on_standard_output_in_the_texts_that_docker_knows(program: Program) -> None:
     program("set", "docker/half", stdin=b'{"username": "kanarie", "password": null}')
+    program("set", "docker/bytes", "--value-file", "-", stdin=b"kanarie\xff")
     for operation, given, told in (
         ("get", " \n", "no credentials server URL"),
         ("store", '{"ServerURL": "", "Username": "u", "Secret": "p"}', "no credentials server URL"),
         ("store", '{"ServerURL": "r", "Username": "", "Secret": "p"}', "no credentials username"),
         ("store", '{"kanarie": ', "a JSON object"),
         ("store", '{"ServerURL": "\\ud800", "Username": "u", "Secret": "kanarie"}', "a JSON object"),
-        ("get", "half", "the account at half has no password"),
+        ("store", '{"ServerURL": null, "Username": "u", "Secret": "kanarie"}', "a JSON object"),
+        ("store", '{"ServerURL": "r", "Username": "u", "Secret": ["kanarie"]}', "a JSON object"),
+        ("store", '{"ServerURL": "r", "Username": "u", "Secret": "kanarie\\ud800"}', "a JSON object"),
+        ("store", '["kanarie"]', "a JSON object"),
+        ("store", "[" * 100_000, "a JSON object"),
+        ("get", "half", "docker/half has no password"),
+        ("get", "bytes", "docker/bytes is binary"),
         ("fetch", "", "unknown operation"),
     ):
         done = program("helper", "docker", operation, stdin=given.encode())
@@ -54,6 +68,20 @@ def test_what_is_wrong_is_on_standard_output_in_the_texts_that_docker_knows(prog
         assert "kanarie" not in done.text + done.stderr
     away = program("--socket", "/nowhere/socket", "helper", "docker", "get", stdin=b"registry")
     assert (away.status, "/nowhere/socket" in away.text) == (1, True)
+
+
+def test_a_list_that_would_lack_accounts_is_an_error(program: Program, tmp_path: Path) -> None:
+    with served_system() as system:
+        face = AwsApi(system.service, lambda request: Identity(request.peer, "ci"))
+        for number in range(21):  # the store is asked for 20 at a time
+            system.store.put(f"docker/{number}", '{"username": "u", "password": "p"}')
+        with served_by(face.answer, tmp_path) as listener:
+            socket = listener.place.removeprefix("unix:")
+            for error, status, told in ((LimitExceeded("too many"), 1, "too many"), (None, 0, '"20":')):
+                if error is not None:
+                    system.store.fail_next(error, operation="get_many")
+                done = program("--socket", socket, "helper", "docker", "list")
+                assert (done.status, told in done.text) == (status, True), done.text
 
 
 @pytest.mark.slow

@@ -71,6 +71,45 @@ def test_an_account_has_a_path_a_user_and_an_end_and_may_be_a_token_alone(progra
     assert (other.status, "another user" in other.complaint) == (1, True)
 
 
+def test_what_git_has_just_been_given_is_not_written_again(program: Program) -> None:
+    by_hand = {
+        "token": "1234",
+        "number": '{"username": "u", "password": 1234, "password_expiry_utc": 4102444800}',
+        "nobody": '{"password": "1234", "username": null}',
+    }
+    for host, kept in by_hand.items():
+        program("set", f"git/{host}", stdin=kept.encode())
+        asked = f"protocol=https\nhost={host}\nusername=u\n"
+        found = ask(program, "get", asked)
+        assert found["password"] == "1234"
+
+        given = {"username": "u", **found}
+        ask(program, "store", asked + "".join(f"{name}={value}\n" for name, value in given.items()))
+        assert program("get", f"git/{host}", "--raw").text == kept
+        assert len(program("history", f"git/{host}", "--json").json) == 1
+    ask(program, "store", "protocol=https\nhost=token\nusername=u\npassword=new\n")
+    assert value(program, "git/token") == {"username": "u", "password": "new"}
+    ask(program, "erase", "protocol=https\nhost=number\nusername=u\npassword=1234\n")
+    assert program("get", "git/number").status == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (b'{"username": "u", "password": {"kanarie": 1}}', "the password in git/git.example is neither"),
+        (b'{"username": true, "password": "kanarie"}', "the username in git/git.example is neither"),
+        (b"kanarie\xff", "git/git.example is binary"),
+    ],
+)
+def test_an_account_that_is_none_is_refused_by_the_name_of_its_secret(program: Program, kept: bytes, told: str) -> None:
+    program("set", "git/git.example", "--value-file", "-", stdin=kept)
+
+    done = program("helper", "git", "get", stdin=ASKED.encode())
+    assert (done.status, done.stdout) == (2, b"")
+    assert told in done.complaint
+    assert "kanarie" not in done.complaint
+
+
 def test_what_git_could_not_read_is_not_given_and_what_it_may_say_one_day_is_ignored(program: Program) -> None:
     program("set", "git/git.example", stdin=json.dumps({"username": "u", "password": "kanarie\nhost=evil"}).encode())
 

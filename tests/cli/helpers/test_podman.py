@@ -40,6 +40,17 @@ def test_a_reference_is_kept_under_podmans_id_and_looked_up_each_time(program: P
         assert (gone.status, "there is no reference" in gone.complaint) == (1, True)
 
 
+def test_a_folder_that_cannot_be_used_is_told_and_a_relative_one_is_none(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("/proc/nothing", str(tmp_path / "file")):
+        done = drive(program.with_settings(XDG_STATE_HOME=folder), "store", "secret://db/login")
+        assert (done.status, f"the reference {folder}/" in done.complaint) == (1, True)
+    nowhere = drive(program.with_settings(HOME=""), "list")
+    assert (nowhere.status, "set XDG_STATE_HOME" in nowhere.complaint) == (1, True)
+    assert drive(program.with_settings(XDG_STATE_HOME="state"), "store", "secret://db/login").status == 0
+    assert drive(program, "list").text == f"{ID}\n"
+
+
 @pytest.mark.parametrize("given", ["kanarie", "secret://kanarie kanarie", "secret://a#"])
 def test_a_value_in_the_place_of_a_reference_is_refused_and_not_kept(program: Program, given: str) -> None:
     refused = drive(program, "store", given)
