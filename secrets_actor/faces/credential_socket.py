@@ -6,8 +6,9 @@ Rule 1: a refusal has to fail the unit. systemd reads up to the end, and takes w
         channel for errors, but a credential of more than 1 MiB is one: the unit does not start (243/CREDENTIALS). So a
         refusal is more than 1 MiB.
 Rule 2: each connection that was accepted gets the value or the refusal, also one of too many, one whose answer takes
-        too long, and one that is under way when the listener ends. Only when the process itself is killed can nothing
-        be sent. A connection that was not accepted yet is reset by the kernel then, and the unit does not start.
+        too long, and one that is under way when the listener ends. Only when the process itself is killed is
+        nothing sent, or a part of a refusal; the latter also if the listener ends and systemd reads nothing for a
+        second. A connection that was not accepted yet is reset by the kernel, and the unit does not start.
 Rule 3: a value leaves in one piece, and fits into the kernel's buffer: a part of a value would pass for a whole one.
 Rule 4: why a unit was refused stands in the audit log and in the daemon's own: systemd's says no more than that the
         credential is too long.
