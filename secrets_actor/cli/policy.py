@@ -82,6 +82,7 @@ def check(context: click.Context, who: tuple[str, ...], action: str, secret: str
 @policy.command(epilog=EPILOG)
 @click.option(
     "--uid",
+    type=click.IntRange(min=0),
     default=0,
     metavar="UID",
     help="The user whose own systemd runs the unit, and whose own daemon is asked; without it, the system's.",
