@@ -195,6 +195,7 @@ def test_one_that_is_too_many_is_refused_and_one_that_reads_nothing_holds_no_pla
             assert eventually(lambda: Manager(one.place, "web.service", "db~password").read() == b"hunter2")
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_the_log_does_not_tell_the_names_that_another_users_process_gives_its_end(system: SystemServed) -> None:
     with TemporaryDirectory() as made:
