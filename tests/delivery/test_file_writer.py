@@ -3,7 +3,6 @@ is cleared up by the next."""
 
 import fcntl
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 
 from secrets_actor.delivery.file_writer import Content, FileWriter, Target, Written
 from secrets_actor.errors import CheckFailed, DeliveryFailed
+from tests.delivery.full_disk import room_for
 
 CANARY = b"xK9-canary"
 
@@ -208,17 +208,6 @@ def test_a_user_or_group_that_there_is_not_is_told(path: Path) -> None:
     assert "group: this machine knows no such group" in refusal(path, group="nobody-of-ours")
 
 
-@contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """No file may grow beyond *size* bytes. (Python ignores the signal, so a write fails as on a full disk.)"""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_where_there_is_no_room_the_old_file_stays(path: Path) -> None:
     writer(path).write(Content(b"old"))
     with room_for(4096):
@@ -367,6 +356,7 @@ def test_whenever_it_is_killed_the_file_is_whole_and_the_next_program_ends_what_
         assert ended.returncode == -9, ended.stderr
 
         assert not path.exists() or path.read_bytes() in (b"old", b"new")
+        assert not [one for one in path.parent.iterdir() if one.stat().st_mode & 0o077], "nobody else could read any"
         assert first or path.exists(), "the old file was there all the time, or the new one"
         following = writer(path, check=lambda place: None, beforehand=how == "beforehand", tells=True)
         assert following.write(Content(b"new")).tell, f"at step {point}: the killed program has told nobody"
@@ -396,6 +386,30 @@ def test_a_content_whose_check_was_not_over_is_taken_back(path: Path) -> None:
     with pytest.raises(CheckFailed):
         writer(path, check=says_no).write(Content(b"newer"))
     assert (path.exists(), beside(path)) == (False, [])
+
+
+def test_what_is_just_being_checked_is_no_leftover_to_another_program(path: Path) -> None:
+    def another_writes(new: Path) -> None:
+        writer(path).write(Content(b"two"))
+        assert new.read_bytes() == b"one"
+
+    writer(path, check=another_writes, beforehand=True).write(Content(b"one"))
+
+    assert (path.read_bytes(), beside(path)) == (b"one", [])
+
+
+def test_a_user_or_a_group_that_drifted_is_put_right_in_place(path: Path) -> None:
+    uid, gid = owned = (11, 12) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    one = writer(path, owner=str(uid), group=str(gid), mode=0o440)
+    one.write(Content(b"one"))
+    before = state(path)
+    for drifted in ((0, gid), (uid, 0)) if os.geteuid() == 0 else ():  # only root can give a file away
+        os.chown(path, *drifted)
+
+        assert one.differs(Content(b"one"))
+        assert one.write(Content(b"one")).repaired
+        assert (path.stat().st_uid, path.stat().st_gid) == owned
+        assert state(path) == before
 
 
 def test_leftovers_are_removed_but_not_what_another_program_is_just_writing(path: Path) -> None:

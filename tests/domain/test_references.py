@@ -1,6 +1,7 @@
 """References: a secret, a member of it, one of its stages."""
 
 import json
+import traceback
 
 import pytest
 
@@ -20,6 +21,7 @@ ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/login-AbCdEf"
         ("db/login@BLUE_2", "db/login", (), "BLUE_2"),
         ("me@example.org", "me@example.org", (), None),
         ("me@Home", "me@Home", (), None),
+        ("me@hOME", "me@hOME", (), None),
         ("mail@HOME@AWSCURRENT", "mail@HOME", (), "AWSCURRENT"),
         ("db/login#me@example.org", "db/login", ("me@example.org",), None),
         (f"{ARN}#user@AWSPENDING", ARN, ("user",), "AWSPENDING"),
@@ -85,3 +87,5 @@ def test_a_member_that_is_not_there_is_refused_without_a_word_of_the_value(
 
     assert "hunter2" not in str(caught.value)
     assert caught.value.__context__ is None
+    for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+        assert frame.f_code.co_filename == __file__ or "hunter2" not in repr(frame.f_locals)

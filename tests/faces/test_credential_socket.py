@@ -117,6 +117,15 @@ def test_a_refused_unit_gets_more_than_systemd_takes_and_the_audit_log_says_why(
         assert asked_by(unit).rpartition(":")[2] in caller
 
 
+def test_a_unit_may_ask_for_the_version_before(system: SystemServed, tmp_path: Path) -> None:
+    for value in ("old", "new"):
+        system.store.put("db/password", value)
+    with listening(face(system), tmp_path) as one:
+        answers = [Manager(one.place, credential=f"db~password{stage}").read() for stage in ("@AWSPREVIOUS", "")]
+
+    assert answers == [b"old", b"new"]
+
+
 def test_a_store_that_is_away_refuses(system: SystemServed, tmp_path: Path) -> None:
     with system.store.failing(Unreachable("gone")), listening(face(system), tmp_path) as one:
         assert len(Manager(one.place, "web.service", "db~password").read()) > MIB

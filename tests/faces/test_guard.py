@@ -178,3 +178,4 @@ def test_the_live_page_on_a_unix_socket_that_somebody_forwards_goes_by_its_host(
     assert refusal(request(evil, peer=UNIX, path="/live"), pages="http") is WRONG_HOST
     assert refusal(request(peer=UNIX, path="/live"), pages="http") is BAD_HOST
     assert refusal(request(evil, peer=UNIX), pages="http") is None
+    assert refusal(request(evil, peer=UNIX, path="/live")) is None, "no page is served there"

@@ -117,6 +117,20 @@ def test_a_token_belongs_to_one_session() -> None:
     assert "one" not in sessions.token_of("one")
 
 
+def test_a_token_is_no_seal() -> None:
+    """A token is made for any text, and is shown: were it made by the key of the seals, it would seal that text."""
+    seal = hmac.digest(KEY.bytes(), b"live session", "sha256")
+
+    assert Rig().sessions.token_of("one") != hmac.digest(seal, b"one", "sha256").hex()
+
+
+def test_a_cookie_that_is_too_long_is_not_looked_at() -> None:
+    sessions = Rig().sessions
+    cookies = [sessions.enter(sessions.new_key(Identity(replace(UNIX, unit="u" * size)))) or "" for size in (255, 2000)]
+
+    assert [sessions.find(cookie) is not None for cookie in cookies] == [True, False]
+
+
 def test_no_repr_shows_a_key() -> None:
     sessions = Rig().sessions
     key = sessions.new_key(WHO)

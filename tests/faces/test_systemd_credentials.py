@@ -73,6 +73,7 @@ def test_a_users_own_manager_speaks_for_that_users_units_and_a_stranger_for_none
 
     assert own is not None
     assert terms(own) == {"user_unit:990/web@1.service"}
+    assert dict(caller_facts(own).facts)["by"] == "manager"
     assert identity_of(WEB, 1000, 990) is None
     assert identity_of(WEB, NOBODY, NOBODY) is None, "everybody whom our user namespace does not know"
 
