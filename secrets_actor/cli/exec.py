@@ -90,7 +90,13 @@ class _Exec(click.Command):
         raise click.exceptions.Exit(OWN_FAILURE)
 
 
-class _OnChange(click.ParamType[Any]):
+if TYPE_CHECKING:
+    _Words = click.ParamType[Any]
+else:  # at 8.1 it is no class that takes a type
+    _Words = click.ParamType
+
+
+class _OnChange(_Words):
     name = "how"
 
     def convert(self, value: Any, _param: Any, _context: Any) -> tuple[str, Any]:
@@ -105,7 +111,7 @@ class _OnChange(click.ParamType[Any]):
         return self.fail("restart, signal=HUP, run='COMMAND LINE' or ignore")
 
 
-class _Signal(click.ParamType[Any]):
+class _Signal(_Words):
     name = "signal"
 
     def convert(self, value: Any, _param: Any, _context: Any) -> int:
