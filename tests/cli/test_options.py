@@ -14,6 +14,7 @@ from secrets_actor.cli.main import cli
 from secrets_actor.cli.options import Options, through
 from secrets_actor.domain.errors import AccessDenied, ConnectionFailed
 from secrets_actor.runtime.daemon_settings import DaemonSettings, ListenSettings
+from tests.needs import AS_ROOT
 from tests.servers.behaviours import Answer
 from tests.servers.faulty import FaultyServer
 
@@ -92,7 +93,7 @@ def test_a_system_through_a_daemon_caches_nothing_and_keeps_timeout_and_log() ->
     assert (made.call_timeout_seconds, made.local) == (3.0, LocalSettings())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@AS_ROOT
 @pytest.mark.parametrize("closed", ["the socket", "its folder"])
 def test_a_configured_daemon_that_is_not_open_to_this_user_is_an_error_and_not_passed_by(
     closed: str,
@@ -106,7 +107,7 @@ def test_a_configured_daemon_that_is_not_open_to_this_user_is_an_error_and_not_p
                 found(Settings(daemon=DaemonSettings(listen=(ListenSettings(address=f"unix:{path}"),))))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+@AS_ROOT
 def test_a_daemon_that_is_not_open_to_this_user_is_not_said_to_be_missing(own: Path) -> None:
     own.chmod(0o600)
 

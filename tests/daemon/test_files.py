@@ -2,7 +2,6 @@
 systemd reads the files that are made for it."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from secrets_actor.runtime.settings import DaemonClientSettings, LocalSettings, 
 from secrets_actor.testing import kill
 from tests.actor.rig import eventually
 from tests.daemon.rig import PATIENCE, ask, configuration
-from tests.daemon.systemd_rig import UserSystemd, missing
+from tests.daemon.systemd_rig import UserSystemd
 from tests.delivery.given_values import Given
 from tests.delivery.test_formats import HARD
 from tests.servers.daemon import Daemon
@@ -131,15 +130,6 @@ def test_either_process_of_a_file_may_die(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 # --- a real systemd ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[UserSystemd]:
-    found = missing()
-    if found is not None:
-        pytest.skip(found)
-    with UserSystemd(tmp_path) as one:
-        yield one
 
 
 @pytest.mark.slow

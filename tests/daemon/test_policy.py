@@ -16,9 +16,10 @@ from tests.actor.rig import eventually
 from tests.cli.program import Program
 from tests.daemon.rig import ask, configuration
 from tests.forking import in_child
+from tests.needs import AS_ROOT
 from tests.servers.daemon import Daemon
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+pytestmark = AS_ROOT
 
 BILLING, WEB, STRANGER = 12001, 12002, 12003
 WEB_GROUP: Final = 4321

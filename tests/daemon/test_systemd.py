@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from secrets_actor import LocalSettings, Settings, start
 from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.daemon.rig import ask, configuration
-from tests.daemon.systemd_rig import UserSystemd, missing, our_unit
+from tests.daemon.systemd_rig import UserSystemd, our_unit
 
 UNIT, SOCKET = "secrets-actor.service", "secrets-actor.socket"
 CONFIG = ROOT / "config"
@@ -65,15 +64,6 @@ def test_the_units_belong_together_and_their_configuration_loads(tmp_path: Path)
 def _value(unit: str, key: str) -> str:
     [found] = re.findall(rf"^{key}=(.*)$", unit, re.M)
     return str(found)
-
-
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[UserSystemd]:
-    found = missing()
-    if found is not None:
-        pytest.skip(found)
-    with UserSystemd(tmp_path) as one:
-        yield one
 
 
 def install(systemd: UserSystemd, folder: Path, text: str, *, watchdog: str = "30") -> Path:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,26 +15,18 @@ from secrets_actor.runtime.settings_loader import load
 from tests.architecture.house import ROOT
 from tests.cli.program import Program
 from tests.daemon.rig import ask, configuration
-from tests.daemon.systemd_rig import UserSystemd, missing, our_unit
+from tests.daemon.systemd_rig import UserSystemd, our_unit
 from tests.daemon.test_systemd import UNIT, install
 from tests.faces.served import eventually
 from tests.faces.systemd_client import MIB, Manager, asked_by
 from tests.forking import in_child
+from tests.needs import AS_ROOT
 from tests.servers.behaviours import Answer, Hang
 from tests.servers.daemon import Daemon
 from tests.servers.faulty import FaultyServer
 
 SOCKET = "secrets-actor-credentials.socket"
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/slow-AbCdEf"
-
-
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[UserSystemd]:
-    found = missing()
-    if found is not None:
-        pytest.skip(found)
-    with UserSystemd(tmp_path) as one:
-        yield one
 
 
 class Units:
@@ -196,7 +187,7 @@ def test_a_slow_store_delays_a_unit_and_one_that_says_nothing_keeps_it_from_star
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@AS_ROOT
 def test_a_running_daemon_changes_its_rows_and_faces_and_knows_its_manager_from_another_user() -> None:
     with TemporaryDirectory() as made:
         folder = Path(made)

@@ -25,6 +25,7 @@ from tests.faces.served_system import Served as SystemServed
 from tests.faces.served_system import served_system
 from tests.faces.systemd_client import MIB, Manager, asked_by
 from tests.forking import in_child
+from tests.needs import AS_ROOT
 
 ROWS: Final = (
     CredentialRow("web@*.service", "key", "certs/{instance}"),
@@ -205,7 +206,7 @@ def test_one_that_is_too_many_is_refused_and_one_that_reads_nothing_holds_no_pla
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@AS_ROOT
 def test_the_log_does_not_tell_the_names_that_another_users_process_gives_its_end(system: SystemServed) -> None:
     with TemporaryDirectory() as made:
         Path(made).chmod(0o711)

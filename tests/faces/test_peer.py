@@ -19,6 +19,7 @@ from secrets_actor.faces.identity import Identity, Peer, terms
 from secrets_actor.faces.peer import NAMES_KEPT, Caller, Names, Units, caller_at, name_in, units_of
 from tests.faces.served import Client, served
 from tests.forking import in_child
+from tests.needs import AS_ROOT
 
 UNIFIED = next(
     (one for one in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if Path(one, "cgroup.procs").exists()), None
@@ -102,7 +103,7 @@ def test_a_process_of_this_user_is_told_with_its_groups(tmp_path: Path) -> None:
     assert found.startswith(repr((uid, gid, os.getpid(), user, groups))[:-1])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@AS_ROOT
 def test_another_process_is_told_as_it_was_when_it_connected() -> None:
     with TemporaryDirectory() as open_to_all, served(who, Path(open_to_all), mode=0o666) as one:
         Path(open_to_all).chmod(0o711)

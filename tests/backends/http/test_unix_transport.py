@@ -11,6 +11,7 @@ from secrets_actor.backends.http.origin import UNIX, Origin
 from secrets_actor.clock import now as clock_now
 from secrets_actor.domain import errors
 from tests.backends.http.transport_rig import LONG, SLACK, SOON, ask, failing, full_unix_socket, unix_transport_to
+from tests.needs import AS_ROOT
 from tests.servers.behaviours import Answer, Hang, half_body
 from tests.servers.faulty import FaultyServer
 
@@ -79,7 +80,7 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
         assert "no such folder; check the address" in str(failing(transport))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@AS_ROOT
 def test_a_socket_of_another_user_is_told() -> None:
     # Not in pytest's own folder, which only root may enter: the folder is what must not refuse.
     import tempfile

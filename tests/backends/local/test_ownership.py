@@ -22,11 +22,10 @@ from secrets_actor.telemetry.logs import make_logger
 from tests.backends.local.conftest import Connect
 from tests.backends.local.helpers import do, files, key_of, within
 from tests.forking import in_child
+from tests.needs import AS_ROOT
 
 SERVICE, MALLORY = 12_345, 65_534
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the kernel lets only root make files of other users; run the tests as root to see it"
-)
+needs_root = AS_ROOT
 
 
 @pytest.fixture
